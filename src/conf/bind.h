@@ -15,8 +15,9 @@ struct conf_scope;
 /* Slots of a module, assigned once at start by conf_registry_add(). */
 struct conf_module_id {
     int slot[CONF_N_LEVELS]; /* index in a scope's structs; -1: none */
+    int index; /* number of the module, by order of registration; for per-request contexts */
 };
-#define CONF_MODULE_ID (&(struct conf_module_id){ { -1, -1, -1, -1 } })
+#define CONF_MODULE_ID (&(struct conf_module_id){ { -1, -1, -1, -1 }, -1 })
 
 struct conf_module {
     const char *name;
