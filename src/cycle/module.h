@@ -26,6 +26,8 @@ enum conf_context {
 /* A module that is not of a protocol: core, events, and the protocol blocks themselves. */
 struct module {
     struct conf_module conf;
+    /* A protocol block adds the rows of its own modules; may be NULL. */
+    void (*add_rows)(struct conf_registry *reg);
     /* After the whole configuration is bound; may add listeners, zones, dirs. */
     enum conf_result (*finish_cycle)(struct conf_ctx *cf, struct cycle *cycle);
     /* In the master (or the single process) once the cycle is in force; false fails the start. */

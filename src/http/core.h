@@ -13,7 +13,7 @@ struct http_error_page {
 };
 
 struct http_core_main {
-    bool ignored;
+    int64_t ignored_num; /* table sizes: checked, no meaning here */
 };
 
 /* One a server (level SRV). */
@@ -27,7 +27,6 @@ struct http_core_srv {
     bool ignore_invalid_headers;
     bool merge_slashes;
     bool underscores_in_headers;
-    bool allow_connect;
 };
 
 enum http_satisfy { HTTP_SATISFY_ALL, HTTP_SATISFY_ANY };
@@ -115,13 +114,15 @@ struct http_core_loc {
     int64_t open_file_cache_min_uses;
     bool open_file_cache_errors;
 
-    bool auth_delay_set;
     int64_t auth_delay;
-    int early_hints; /* conditions: see early_hints */
+    VEC(struct template *) early_hints; /* conditions; any true: 103 is passed on */
+    int64_t ignored_num; /* table sizes: checked, no meaning here */
     struct log log; /* error_log in force */
 };
 
 extern const struct http_module http_core_module;
+extern const struct http_module http_blocks_module;
+extern const struct var_def http_core_vars[];
 
 static inline const struct http_core_loc *
 http_core_loc(const struct http_request *r)

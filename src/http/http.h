@@ -282,8 +282,8 @@ struct http_request {
     void (*on_abort)(struct http_request *r); /* the client went away; NULL: finalize with 499 */
     void (*on_writable)(struct http_request *r); /* all of out_pending was sent: produce more */
     struct timer timer; /* http_wait_ms, limit_rate */
-    struct log_ctx log_ctx;
-    const char *action; /* of log_ctx */
+    struct log_ctx log_ctx; /* log_ctx.action: what is going on, " while ..." */
+    struct slice log_upstream; /* "http://127.0.0.1:3000/x", for log lines; empty: no upstream now */
     struct log log;
 
     /* subrequests */
@@ -292,7 +292,7 @@ struct http_request {
     bool sub_capture; /* body is collected in sub_body instead of being sent */
     bool background;
     struct chain sub_body;
-    uint32_t waiting_subs; /* in a parent */
+    uint32_t refs; /* in a main request: itself and its living subrequests */
 
     struct http_exchange *upstream;
     VEC(struct http_upstream_state) upstream_states;
@@ -427,7 +427,7 @@ struct http_main {
     VEC(struct http_handler_ref { http_handler_fn handler; const struct http_module *m; }) phases[HTTP_N_PHASES];
     VEC(http_header_filter_fn) header_filters;
     uint32_t n_modules;
-    struct hash *ports; /* address text -> struct http_port */
+    struct http_addr *addrs; /* all `listen` addresses, http/listen.h */
     void *upstreams; /* http/mod/upstream.c's list of groups by name */
 };
 /* While http{} is being read. */

@@ -8,7 +8,9 @@ struct http_transport {
     const char *name;
     /* Serialise the head of r->out; kept until the first body bytes or the end, then sent with them. */
     enum http_out (*send_header)(struct http_request *r);
-    /* Send as much of r->out_pending as goes; `last`: r->out_last is set and nothing follows. */
+    /* Frame body bufs (chunked coding, DATA frames come from here) and append them to out_pending. */
+    void (*queue_body)(struct http_request *r, struct chain *in);
+    /* Send as much of r->out_pending as goes. */
     enum http_out (*send_body)(struct http_request *r);
     void (*send_interim)(struct http_request *r, int status, const struct http_headers *hs);
     /* Begin, continue or stop reading the request body (http_body_wants()). */

@@ -42,6 +42,8 @@ void loop_free(struct loop *loop);
  * (listening sockets, with `exclusive` adding EPOLLEXCLUSIVE). False with errno on failure. */
 bool loop_add(struct loop *loop, struct loop_fd *lf, bool edge, bool exclusive);
 void loop_remove(struct loop *loop, struct loop_fd *lf);
+/* The same for a descriptor that is closed at once and that nobody else holds: saves the epoll_ctl. */
+void loop_forget(struct loop *loop, struct loop_fd *lf);
 
 void loop_post(struct loop *loop, struct loop_post *post);
 void loop_unpost(struct loop_post *post);
