@@ -54,9 +54,9 @@ struct log {
  * Log one event, once. `err` is an errno (0: none), printed as " (2: No such file or directory)".
  * Costs nothing when no target takes the level.
  */
-#define log_error(log, lvl, err, ...)                                                              \
+#define log_error(to, lvl, err, ...)                                                               \
     do {                                                                                           \
-        const struct log *log_ = (log);                                                            \
+        const struct log *log_ = (to);                                                             \
         if ((lvl) <= log_->level) {                                                                \
             log_write(log_, (lvl), (err), __VA_ARGS__);                                            \
         }                                                                                          \
@@ -66,9 +66,9 @@ COLD void log_write(const struct log *log, enum log_level lvl, int err, const ch
 
 /* Debug lines cost nothing unless configured --with-debug. */
 #if WITH_DEBUG
-#define log_debug(log, ...) log_error((log), LOG_LVL_DEBUG, 0, __VA_ARGS__)
+#define log_debug(to, ...) log_error((to), LOG_LVL_DEBUG, 0, __VA_ARGS__)
 #else
-#define log_debug(log, ...) ((void)(log))
+#define log_debug(to, ...) ((void)(to))
 #endif
 
 /* Text of a level ("emerg"), and back; false when unknown. */
