@@ -10,7 +10,9 @@
 #include "conf/directive.h"
 
 struct conf_ctx;
+struct conf_pending;
 struct conf_scope;
+struct var_table;
 
 /* Slots of a module, assigned once at start by conf_registry_add(). */
 struct conf_module_id {
@@ -39,7 +41,8 @@ struct conf_context_name {
 /* All rows, looked up by name. */
 struct conf_registry;
 struct conf_registry *conf_registry_new(struct pool *pool, const struct conf_context_name *contexts);
-void conf_registry_add(struct conf_registry *reg, const struct conf_module *module);
+/* `root`: the context in whose outermost scope the module's structs are made; 0: the top level. */
+void conf_registry_add(struct conf_registry *reg, const struct conf_module *module, uint32_t root);
 /* Names that nginx has and this build has not: reported as such ("... is not supported by this version"), not as unknown. */
 void conf_registry_add_missing(struct conf_registry *reg, const char *const *names);
 /* Each row of each module, for the manual and tests. */
@@ -52,7 +55,8 @@ struct conf_scope {
     struct conf_scope *outer;
     uint32_t context; /* one bit */
     void **structs; /* by slot */
-    uint8_t *own; /* by slot: this scope has its own copy */
+    bool *own; /* by slot: this scope has its own copy */
+    uint32_t stamp; /* number of the block */
     void *data; /* the block's object: server, location, upstream */
     const struct conf_node *node;
 };
@@ -64,8 +68,12 @@ struct conf_ctx {
     struct conf_diag *diag;
     struct conf_scope *scope; /* the block the directive stands in */
     const struct conf_directive *row;
-    const struct conf_registry *registry;
+    struct conf_registry *registry;
+    struct conf_pending **pending; /* private: bodies to bind after the block's simple directives */
     void *cycle; /* struct cycle, for upper layers */
+    struct var_table *vars; /* of the protocol block being bound, for templates */
+    struct slice prefix; /* with trailing slash; relative paths */
+    struct slice conf_dir; /* with trailing slash; relative paths of certificates, password files */
     void *protocol; /* of the protocol block being bound: struct http_main while in http{} */
 };
 

@@ -39,6 +39,10 @@ void diag_note(struct conf_diag *d, struct conf_pos pos, const char *fmt, ...) P
 /* Text beside the caret of the last error: did you mean "proxy_pass"? */
 void diag_hint(struct conf_diag *d, const char *fmt, ...) PRINTF_LIKE(2, 3);
 
+/* From now on errors name the line where this directive ends (";" or "{"), as nginx does. NULL: the
+ * line of the error's own position. */
+void diag_at_directive(struct conf_diag *d, const struct conf_node *node);
+
 unsigned diag_errors(const struct conf_diag *d);
 bool diag_full(const struct conf_diag *d); /* 20 errors: stop looking */
 

@@ -102,7 +102,6 @@ extern const struct conf_type conf_type_str; /* struct slice */
 extern const struct conf_type conf_type_enum; /* int */
 extern const struct conf_type conf_type_bits; /* uint32_t, one or more names */
 extern const struct conf_type conf_type_bufs; /* struct conf_bufs */
-extern const struct conf_type conf_type_ignored;
 
 /* A row whose field has another C type does not compile. */
 #define CONF_FIELD_(type, member, ctype)                                                           \

@@ -21,6 +21,9 @@ struct uri {
  * false: invalid percent-encoding, NUL, "..": above the root (400).
  */
 MUST_USE bool uri_normalise(struct slice target, bool merge_slashes, char *buf, struct uri *out);
+/* The same for a target that needs no decoding (h1_request_line.complex_uri is false): only splits. */
+void uri_plain(struct slice target, struct uri *out);
+struct slice uri_extension(struct slice path);
 /* For internal redirects, X-Accel-Redirect, try_files, rewrite: is this decoded path safe (no "/../", no NUL)?
  * Splits "?args" off. */
 MUST_USE bool uri_split_internal(struct slice text, struct uri *out);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Request and response heads, RFC 9112 sections 2 to 5. Incremental and without allocation: the
+ * Request and response heads, RFC 9112 sections 2 to 5, line by line and without allocation: the
  * parser works on one contiguous buffer that holds the head read so far and remembers where it
  * stopped; results are offsets into it, so the buffer may move between calls. What is not strictly
  * valid is refused (design.md section 7): nothing that two servers could read differently passes.
@@ -51,15 +51,15 @@ struct h1_request_line {
     uint8_t major; /* 0.9: major 0, minor 9, no headers follow */
     uint8_t minor;
     bool complex_uri; /* path has "%", "//", "/.", "#": uri.c must normalise; else it is the uri */
-    bool has_args;
-    struct h1_span args; /* after "?" and before "#" */
+    bool bad_host; /* the host part is not a valid one (400) */
+    struct h1_span protocol; /* "HTTP/1.1" as sent */
 };
 
 /* One parser for both kinds of head. Zero it to begin; `pos` only grows. */
 struct h1_parser {
     uint32_t pos; /* next byte to look at */
     uint32_t line_at; /* first byte of the line being read */
-    uint32_t state; /* private */
+    uint32_t bad_at; /* behind the byte that was refused; line_at..bad_at is what to log */
     enum h1_bad why;
     struct h1_request_line line; /* requests */
     uint8_t major; /* responses */
@@ -77,6 +77,9 @@ enum parse_result h1_parse_status_line(struct h1_parser *p, const char *buf, uin
 typedef bool (*h1_header_fn)(void *arg, const struct h1_header *h);
 enum parse_result h1_parse_headers(struct h1_parser *p, const char *buf, uint32_t n, bool response,
                                    h1_header_fn fn, void *arg);
+
+/* enum http_header_id of a name, any case; 0: not a known one. */
+uint16_t h1_known_header(struct slice name);
 
 static inline struct slice
 h1_span_of(const char *buf, struct h1_span s)
