@@ -516,6 +516,23 @@ conf_bind_now(struct conf_ctx *cf, const struct conf_node *node, uint32_t contex
 }
 
 enum conf_result
+conf_bind_inline(struct conf_ctx *cf, const struct conf_node *node, uint32_t context)
+{
+    uint32_t saved = cf->scope->context;
+    enum conf_result rc = CONF_OK;
+
+    cf->scope->context = context;
+    for (const struct conf_node *n = node->children; n != NULL && !diag_full(cf->diag);
+         n = n->next) {
+        if (bind_node(cf, n) == CONF_ERROR) {
+            rc = CONF_ERROR;
+        }
+    }
+    cf->scope->context = saved;
+    return rc;
+}
+
+enum conf_result
 conf_bind_tree(struct conf_ctx *cf, const struct conf_tree *tree, uint32_t context,
                struct conf_scope **root)
 {

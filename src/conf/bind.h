@@ -98,6 +98,11 @@ struct conf_scope *conf_bind_later(struct conf_ctx *cf, const struct conf_node *
 enum conf_result conf_bind_now(struct conf_ctx *cf, const struct conf_node *node, uint32_t context,
                                void *data);
 
+/* Bind a block's children in the current scope itself, under another context bit: for events{}, whose
+ * settings belong to the outer struct. */
+enum conf_result conf_bind_inline(struct conf_ctx *cf, const struct conf_node *node,
+                                  uint32_t context);
+
 /* Bind the whole tree at top level; modules' outermost structs are made here for those with rows in
  * `context`, in other scopes at conf_bind_later() into a context for the first time. */
 enum conf_result conf_bind_tree(struct conf_ctx *cf, const struct conf_tree *tree,

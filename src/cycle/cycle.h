@@ -8,13 +8,14 @@
 
 #include "base/log.h"
 #include "conf/bind.h"
+#include "base/vec.h"
 #include "net/listener.h"
-#include "os/process.h"
+
+#include <sys/types.h>
 
 #include <stdbool.h>
 
 struct module;
-struct shm_zone;
 
 /* What the command line and the environment said; the same for each cycle of a process. */
 struct cycle_params {
@@ -37,18 +38,21 @@ struct core_conf {
     bool master_process;
     struct slice pid; /* full path */
     struct slice oldpid; /* pid + ".oldbin" */
-    struct slice lock_file;
+    struct slice lock_file; /* accepted, no meaning here: there is no accept lock */
     int64_t worker_processes;
     int64_t worker_priority;
     int64_t worker_rlimit_nofile; /* -1: leave */
     int64_t worker_rlimit_core;
     struct slice working_directory;
     int64_t worker_shutdown_timeout; /* ms; 0: none */
-    int64_t timer_resolution; /* accepted */
+    int64_t timer_resolution; /* accepted, no meaning here */
+    VEC(struct slice) thread_pools;
     struct slice user_name;
     uid_t user;
     gid_t group;
+    bool user_given;
     bool affinity_auto;
+    struct slice affinity_limit; /* the mask behind auto */
     VEC(struct slice) affinity; /* masks as written */
     VEC(struct slice) env; /* NAME or NAME=VALUE */
     bool pcre_jit;
@@ -58,6 +62,8 @@ struct core_conf {
     bool multi_accept;
     bool accept_mutex;
     int64_t accept_mutex_delay;
+    bool ignored_flag; /* checked, no meaning here */
+    int64_t ignored_num;
 };
 
 struct cycle {
@@ -72,13 +78,14 @@ struct cycle {
     struct log log; /* error_log of the main level */
     struct log_files logs; /* every file that a log names */
     struct listener *listeners;
-    struct shm_zone *zones; /* all zones, see shm/zone.h */
     VEC(struct slice) create_dirs; /* paths to make at start (temp paths, caches), owned by user */
+    struct log_file *default_log; /* of -e: what error_log says nothing about goes there */
+    bool error_log_given;
     void *http; /* struct http_main, NULL without http{} */
     struct cycle *prev; /* during a load only: what is being replaced */
 };
 
-struct cycle *cycle_hold(struct cycle *cycle);
+void cycle_hold(struct cycle *cycle);
 void cycle_release(struct cycle *cycle); /* frees it with its last reference */
 
 /* Add a listener for an address, or find the one that is there. */

@@ -21,6 +21,7 @@ enum conf_context {
     CTX_STREAM = 1 << 10,
     CTX_STREAM_SRV = 1 << 11,
     CTX_STREAM_UPS = 1 << 12,
+    CTX_TYPES = 1 << 13,
 };
 
 /* A module that is not of a protocol: core, events, and the protocol blocks themselves. */

@@ -81,6 +81,8 @@ struct net_worker {
     uint32_t limit; /* worker_connections */
     uint32_t used;
     uint64_t next_number;
+    uint64_t accepted; /* for stub_status */
+    uint64_t handled;
     struct list all;
     struct list idle;
     /* Scratch of the worker: 64 KiB to read into before anybody owns the bytes; valid only within
@@ -88,9 +90,16 @@ struct net_worker {
     char *scratch;
     size_t scratch_size;
     bool draining; /* QUIT or HUP: no new connections, idle ones go */
-    bool exiting;
+    bool quick; /* draining by QUIT: idle ones go at once, without a chance for one more request */
     const struct log *log;
 };
+/* A connection holds its cycle; cycle/ stands above net/ and says how (cycle_init). */
+struct net_cycle_hooks {
+    void (*hold)(struct cycle *cycle);
+    void (*release)(struct cycle *cycle);
+};
+extern struct net_cycle_hooks net_cycle_hooks;
+
 /* The one of this process. */
 extern struct net_worker *net_worker;
 void net_worker_init(struct loop *loop, uint32_t limit, const struct log *log);

@@ -42,15 +42,37 @@ struct listener {
     void *data; /* http: struct http_port_addr */
     const struct log *log; /* of the default server */
     struct cycle *cycle;
-    struct loop_fd lf; /* in a worker */
+    struct loop_fd lf; /* in a worker; lf.fd -1: not accepting */
+    struct listener *first; /* of the list it is in */
 };
 
-/* Open all listeners of `next`, taking over the sockets of `prev` (NULL at the first start) and of
- * inherited descriptors; EADDRINUSE is tried 5 times, 500 ms apart, unless testing (then ignored).
- * false: reported; nothing of `prev` was touched. */
-bool listeners_open(struct cycle *next, struct cycle *prev, bool testing);
-/* Close those of `prev` that `next` did not take over (after the switch). */
-void listeners_retire(struct cycle *prev, const struct cycle *next);
+/* Open all of `next`, taking over the sockets of `prev` (NULL: none) with the same address and of
+ * `inherited`; EADDRINUSE is tried 5 times, 500 ms apart, unless testing (then ignored). `n_workers` for
+ * reuseport. false: reported through `report`; nothing of `prev` was touched. */
+struct listen_job {
+    struct listener *next;
+    struct listener *prev;
+    const struct inherited_fds *inherited;
+    uint32_t n_workers;
+    bool testing;
+    void (*report)(void *arg, enum log_level lvl, int err, const char *text);
+    void *arg;
+};
+bool listeners_open(const struct listen_job *job);
+/* Close those of `list` that `kept` did not take over (kept NULL: all). */
+void listeners_close(struct listener *list, const struct listener *kept);
 /* In a worker: begin or end accepting. `slot` is the worker's number, for reuseport. */
-bool listeners_start(struct cycle *cycle, struct loop *loop, uint32_t slot);
-void listeners_stop(struct cycle *cycle, struct loop *loop);
+bool listeners_start(struct listener *list, struct loop *loop, uint32_t slot, bool multi_accept);
+void listeners_stop(struct listener *list, struct loop *loop);
+
+/* Descriptors handed over by a binary upgrade: the environment variable NGINX or FAIRLEAD, "6;7;". */
+struct inherited_fds {
+    struct {
+        int fd;
+        struct addr addr;
+        bool taken;
+    } items[512];
+    uint32_t n;
+};
+/* False when the variable is not there. */
+bool inherited_fds_read(const char *value, struct inherited_fds *out);

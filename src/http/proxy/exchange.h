@@ -131,6 +131,11 @@ struct http_exchange {
     bool got_bytes; /* of the response */
     bool send_failed; /* the response may still be there */
     bool body_taken; /* streamed body bytes are gone: no further try */
+    bool retried; /* a kept connection turned out dead: tried again on a new one */
+    bool write_timed; /* the write timer is set */
+    bool peer_failed; /* its status counts as a failure (proxy_next_upstream http_500 ...) */
+    uint32_t interims; /* 1xx responses, bounded */
+    int send_err; /* errno of a failed send */
 
     /* the request */
     struct slice head; /* made once, sent at each try */
@@ -140,16 +145,19 @@ struct http_exchange {
     bool sends_body; /* r->body follows the head */
     bool streams_body; /* as it comes */
     bool chunks_body; /* with chunked framing */
+    bool stream_ended; /* its last chunk is in `out` */
     bool wants_close; /* the head says Connection: close, or is HTTP/1.0 */
     bool wants_upgrade; /* the head carries Upgrade */
     bool is_websocket; /* a valid request for one: forwarded without any configuration */
+    bool is_head; /* the method sent is HEAD: no body comes */
     char chunk_head[32];
     struct buf chunk_bufs[2];
 
     /* the response's head */
     struct http_headers headers; /* as it came; slices into head_text */
     struct slice head_text; /* in r->pool, for $upstream_http_* */
-    struct http_headers trailers;
+    struct slice trailer_text; /* likewise, for $upstream_trailer_* */
+    struct slice upgrade; /* Upgrade of the response */
     int status;
     struct slice status_line;
     int64_t content_length; /* -1: none */
@@ -162,7 +170,7 @@ struct http_exchange {
 
     /* the body: relay.c */
     struct relay_buf *cur; /* being read into */
-    struct relay_buf *bufs; /* all that are in use */
+    struct list bufs; /* all that are in use */
     uint32_t n_bufs;
     uint32_t memory_bufs; /* how many may be in use */
     struct chain backlog; /* for the client, not handed on yet */
@@ -170,15 +178,17 @@ struct http_exchange {
     uint64_t body_read; /* bytes from the peer, for limit_rate */
     void *decoder; /* of the protocol (struct chunked) */
     bool client_blocked;
+    bool broken; /* ends once what is in hand was sent */
+    bool no_spill; /* the temporary file failed or may not grow: back-pressure instead */
     bool discard; /* the client has gone but the response is wanted (store, ignore_client_abort) */
     bool body_complete;
-    bool in_relay; /* guards against coming back in */
     bool started_respond;
     int temp_fd; /* -1 */
     int64_t temp_at; /* end of what was written */
     uint32_t temp_bufs; /* file bufs not sent yet */
-    struct buf *temp_tail; /* the last one, while it can grow */
-    struct relay_store *store;
+    int store_fd; /* proxy_store: -1 */
+    struct slice store_name; /* its temporary name */
+    uint64_t store_at;
     struct timer timer; /* limit_rate */
 
     struct exchange_tunnel *tunnel;
@@ -204,5 +214,5 @@ void exchange_release(struct http_exchange *u, bool reuse, enum up_outcome outco
 /* End the request with a status (0: the response is out). */
 void exchange_finish(struct http_exchange *u, int status);
 void exchange_resume(struct http_exchange *u, struct http_verdict v);
-/* While the response's body is being relayed: it cannot be completed. */
-void exchange_broken(struct http_exchange *u);
+/* The client's side failed (http_output said so) or went away. */
+void exchange_client_gone(struct http_exchange *u);
