@@ -230,6 +230,8 @@ struct http_request {
     bool has_args; /* $is_args */
     bool plain_http; /* plain HTTP on a TLS port (497) */
     bool valid_unparsed_uri; /* uri not changed by rewrite: proxy_pass without URI sends unparsed_uri */
+    bool uri_replaced; /* by a rewrite within this location (`break`): proxy_pass with a URI sends it
+                          whole; cleared by find-config */
     bool internal; /* internal redirect or subrequest: `internal` locations allowed */
     bool header_only; /* HEAD, or no body for this status */
 

@@ -134,6 +134,7 @@ struct http_exchange {
     bool retried; /* a kept connection turned out dead: tried again on a new one */
     bool write_timed; /* the write timer is set */
     bool peer_failed; /* its status counts as a failure (proxy_next_upstream http_500 ...) */
+    uint32_t n_tries;
     uint32_t interims; /* 1xx responses, bounded */
     int send_err; /* errno of a failed send */
 
