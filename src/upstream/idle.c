@@ -105,7 +105,7 @@ may_keep(const struct up_conn *uc)
 
     return g->keepalive > 0 && (int64_t)uc->requests < g->keepalive_requests &&
            clock_ms() - uc->c->started_at <= g->keepalive_time_ms && g->keepalive_timeout_ms > 0 &&
-           !net_worker->draining && !net_worker->exiting;
+           !net_worker->draining;
 }
 
 static struct up_idle *

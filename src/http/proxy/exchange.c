@@ -1156,12 +1156,14 @@ struct http_verdict
 exchange_run(struct http_exchange *u)
 {
     struct http_request *r = u->r;
-    bool has_body = http_has_body(r) && u->conf->pass_request_body;
+    /* A subrequest sends the body that its parent has, and waits for none. */
+    bool has_body = u->conf->pass_request_body && http_has_body(r) &&
+                    (r == r->main || (r->body != NULL && r->body->complete));
 
     new_state(u, true);
     u->in_handler = true;
     u->sends_body = has_body;
-    u->streams_body = u->streams_body && has_body;
+    u->streams_body = u->streams_body && has_body && r == r->main;
     if (!has_body) {
         begin(u);
     } else if (!u->streams_body) {
@@ -1170,9 +1172,7 @@ exchange_run(struct http_exchange *u)
         return http_wait();
     } else {
         http_body_stream(r, on_body_data);
-        if (r->body != NULL && r->body->failed != 0) {
-            exchange_finish(u, r->body->failed);
-        } else {
+        if (u->state != EX_OVER) { /* it failed at once */
             begin(u);
         }
     }

@@ -7,6 +7,9 @@
 
 #include "conf/value.h"
 
+#include <errno.h>
+#include <sys/mman.h>
+
 /* Peers set aside for a name that did not resolve yet. */
 #define UNRESOLVED_SLOTS 8
 
@@ -170,12 +173,52 @@ http_upstream_for(struct conf_ctx *cf, const struct conf_word *at, struct slice 
     return u;
 }
 
-/* --- at run time ------------------------------------------------------------------------------- */
+/* --- shared state ------------------------------------------------------------------------------ */
 
-struct run_time_group {
-    struct up_group group;
-    struct up_group_shared *shared;
+struct shared_memory {
+    void *p;
+    size_t n;
 };
+
+static void
+unmap(void *arg)
+{
+    struct shared_memory *m = arg;
+
+    munmap(m->p, m->n);
+}
+
+/* One piece of memory for all groups, made before the workers are. */
+enum conf_result
+http_upstreams_share(struct conf_ctx *cf, struct http_main *hm)
+{
+    struct http_upstreams *ups = http_upstreams_of(hm);
+    struct shared_memory *m = POOL_NEW(cf->pool, struct shared_memory);
+
+    for (size_t i = 0; i < ups->all.n; i++) {
+        m->n += up_group_shared_size(&ups->all.items[i]->group);
+    }
+    if (m->n == 0) {
+        return CONF_OK;
+    }
+    m->p = mmap(NULL, m->n, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (m->p == MAP_FAILED) {
+        return diag_error_global(cf->diag, LOG_LVL_EMERG, errno, "mmap() of %zu bytes failed",
+                                 m->n);
+    }
+    pool_on_free(cf->pool, unmap, m);
+    char *at = m->p;
+
+    for (size_t i = 0; i < ups->all.n; i++) {
+        struct up_group *g = &ups->all.items[i]->group;
+
+        up_group_attach(g, at);
+        at += up_group_shared_size(g);
+    }
+    return CONF_OK;
+}
+
+/* --- at run time ------------------------------------------------------------------------------- */
 
 /* A group of its own for one request: one peer, no memory of failures. */
 static struct up_group *

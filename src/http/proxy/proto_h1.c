@@ -238,7 +238,7 @@ add_framing(struct http_exchange *u, struct text_builder *b)
     } else if (u->sends_body && r->in.content_length < 0) {
         u->chunks_body = u->streams_body && !r->body->complete;
         length = r->body->received;
-    } else if (r->in.content_length >= 0) {
+    } else if (r->in.content_length >= 0 && (u->sends_body || r == r->main)) {
         length = (uint64_t)r->in.content_length;
     } else if (r->in.chunked && r->body != NULL && u->conf->pass_request_body) {
         length = r->body->received; /* chunked and empty */
@@ -353,10 +353,12 @@ bad_header_line(struct http_exchange *u, const struct h1_parser *p)
 {
     char text[256];
     struct log_text t = { .pos = text, .end = text + sizeof(text) };
-    uint32_t last = (uint32_t)MIN((size_t)p->pos, u->head_text.n - 1);
+    uint32_t last = p->bad_at > 0 ? (uint32_t)MIN((size_t)p->bad_at, u->head_text.n) - 1 : 0;
 
-    log_text_escaped(&t, slice_of(u->head_text.p + p->line_at,
-                                  last > p->line_at ? MIN(last - p->line_at, 100u) : 0));
+    if (last > p->line_at) {
+        log_text_escaped(&t, slice_of(u->head_text.p + p->line_at,
+                                      MIN(last - p->line_at, (uint32_t)100)));
+    }
     log_error(&u->r->log, LOG_LVL_ERR, 0, "upstream sent invalid header: \"%.*s\\x%02x...\"",
               (int)(t.pos - text), text, (unsigned)(unsigned char)u->head_text.p[last]);
     return PARSE_BAD;

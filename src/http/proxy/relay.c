@@ -365,7 +365,7 @@ push(struct http_exchange *u, bool last)
 {
     struct http_request *r = u->r;
 
-    if (u->discard) {
+    if (u->discard || r->out_last) { /* out_last: an answer without a body is complete already */
         chain_drop(&u->backlog);
         return PUSH_OK;
     }
