@@ -146,10 +146,10 @@ extern const struct conf_type conf_type_bufs; /* struct conf_bufs */
         .name = (n), .in = (i), .min_args = 1, .max_args = 1, .type = &conf_type_enum,             \
         .names = (nm), .deflt = (d), CONF_FIELD_(t, m, int)                                        \
     }
-#define CONF_BITS(n, i, lo, hi, t, m, nm, d)                                                       \
+#define CONF_BITS(n, i, args, t, m, nm, d)                                                         \
     {                                                                                              \
-        .name = (n), .in = (i), .min_args = (lo), .max_args = (hi), .type = &conf_type_bits,       \
-        .names = (nm), .deflt = (d), CONF_FIELD_(t, m, uint32_t)                                   \
+        (n), (i), args, .type = &conf_type_bits, .names = (nm), .deflt = (d),                      \
+                        CONF_FIELD_(t, m, uint32_t)                                                \
     }
 #define CONF_BUFS(n, i, t, m, d)                                                                   \
     {                                                                                              \

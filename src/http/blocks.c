@@ -298,7 +298,7 @@ add_phases(struct http_main *hm, const struct http_module *m)
 }
 
 static enum conf_result
-http_done(struct conf_ctx *cf)
+finish_http(struct conf_ctx *cf)
 {
     struct http_main *hm = http_main_of(cf);
     struct slice missing;
@@ -340,7 +340,7 @@ http_block(struct conf_ctx *cf, const struct conf_node *node, void *conf UNUSED)
             TRY((*m)->preconf(cf));
         }
     }
-    hm->scope = conf_bind_later(cf, node, CTX_HTTP, hm, http_done);
+    hm->scope = conf_bind_later(cf, node, CTX_HTTP, hm, finish_http);
     return CONF_OK;
 }
 
@@ -353,7 +353,7 @@ static void
 add_rows(struct conf_registry *reg)
 {
     for (const struct http_module *const *m = http_modules; *m != NULL; m++) {
-        conf_registry_add(reg, &(*m)->conf);
+        conf_registry_add(reg, &(*m)->conf, CTX_HTTP);
     }
 }
 

@@ -41,9 +41,11 @@ void http_body_discard(struct http_request *r);
 bool http_has_body(const struct http_request *r);
 
 /* --- for the transports ------------------------------------------------------------------- */
-/* Decoded bytes arrived / the body is over / it failed (status). */
+/* Decoded bytes arrived / the body is over / it failed (status): only noted ... */
 void http_body_add(struct http_request *r, struct slice bytes);
 void http_body_end(struct http_request *r);
 void http_body_fail(struct http_request *r, int status);
+/* ... until this tells whoever waits; the request may be gone afterwards. */
+void http_body_progress(struct http_request *r);
 /* May the transport read more now? (back-pressure) */
 bool http_body_wants(const struct http_request *r);

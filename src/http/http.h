@@ -83,6 +83,7 @@ enum http_verdict_kind {
     HTTP_OK, /* go on with the next phase (access: allowed) */
     HTTP_WAIT, /* http_resume() or http_finalize() will be called */
     HTTP_FINISH, /* answer with this status (error pages apply); 0: the response is produced already */
+    HTTP_RESTART, /* the uri or location was changed: run the phases from r->phase */
 };
 struct http_verdict {
     enum http_verdict_kind kind;
@@ -222,6 +223,7 @@ struct http_request {
     enum http_version version;
     struct slice method_name;
     struct slice request_line; /* "$request" */
+    struct slice protocol; /* $server_protocol, as sent */
     struct slice unparsed_uri; /* $request_uri */
     struct slice schema; /* "http" | "https" */
     struct slice uri; /* $uri: decoded, normalised */
@@ -276,6 +278,8 @@ struct http_request {
     bool single_range;
     bool not_modified_done;
     bool upgraded; /* 101: the connection is a tunnel now */
+    bool sent_all; /* finalized, and everything left */
+    bool redirect_kept; /* the log keeps the original request line; uri changed */
     bool logged;
     bool aborted; /* the client has gone */
     int error_status; /* $status inside an error page: 0 or the status kept over a redirect */
@@ -283,7 +287,13 @@ struct http_request {
     /* waiting */
     void (*on_abort)(struct http_request *r); /* the client went away; NULL: finalize with 499 */
     void (*on_writable)(struct http_request *r); /* all of out_pending was sent: produce more */
-    struct timer timer; /* http_wait_ms, limit_rate */
+    struct timer timer; /* http_wait_ms */
+    struct timer rate_timer; /* limit_rate */
+    uint64_t framing_bytes; /* of chunked coding, not counted in $body_bytes_sent's like */
+    bool interim_pending; /* only a 1xx waits in out_pending */
+    bool reset; /* close with RST */
+    bool pipelined; /* came together with the one before */
+    struct slice id; /* $request_id, once asked for */
     struct log_ctx log_ctx; /* log_ctx.action: what is going on, " while ..." */
     struct slice log_upstream; /* "http://127.0.0.1:3000/x", for log lines; empty: no upstream now */
     struct log log;

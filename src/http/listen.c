@@ -12,6 +12,8 @@
 #include "expr/regex.h"
 #include "http/core.h"
 
+#include <unistd.h>
+
 static const struct conf_word *
 word(const struct conf_node *node, uint32_t i)
 {

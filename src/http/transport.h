@@ -4,8 +4,12 @@
 
 #include "http/http.h"
 
+struct http_addr;
+
 struct http_transport {
     const char *name;
+    /* The `listen` address the request came in on. */
+    const struct http_addr *(*addr)(const struct http_request *r);
     /* Serialise the head of r->out; kept until the first body bytes or the end, then sent with them. */
     enum http_out (*send_header)(struct http_request *r);
     /* Frame body bufs (chunked coding, DATA frames come from here) and append them to out_pending. */
@@ -41,3 +45,12 @@ void http_request_writable(struct http_request *r);
 /* Run the log phase once; free the request and its subrequests. */
 void http_request_log(struct http_request *r);
 void http_request_free(struct http_request *r);
+
+/* --- within http/ ------------------------------------------------------------------------------ */
+/* Run the phases from the timer, not from the caller's stack. */
+void http_run_later(struct http_request *r);
+struct http_location *http_find_named(struct http_request *r, struct slice name);
+void http_use_location(struct http_request *r, struct http_location *loc);
+enum http_method http_method_of(struct slice name);
+/* What the Server header and the built-in pages say. */
+struct slice http_server_token(struct http_request *r);

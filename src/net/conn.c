@@ -197,6 +197,7 @@ conn_new(int fd, const struct addr *peer, struct cycle *cycle, const struct log 
     c->lf.fd = fd;
     c->lf.on_event = on_event;
     c->transport = &net_plain;
+    c->lf.index = UINT32_MAX;
     c->timer.fire = on_timer;
     c->write_timer.fire = on_write_timer;
     c->timer.deadline = INT64_MAX;
@@ -240,6 +241,7 @@ conn_close(struct conn *c)
     close(c->lf.fd);
     c->lf.fd = -1;
     c->magic = MAGIC_DEAD;
+    mem_free(c->proxy_protocol);
     net_cycle_hooks.release(c->cycle);
     net_worker->used--;
     s->next_free = graveyard;

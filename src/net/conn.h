@@ -20,6 +20,7 @@ struct conn;
 struct cycle;
 struct listener;
 struct pool;
+struct proxy_protocol;
 
 /* What is different about TLS. */
 struct net_transport {
@@ -72,6 +73,7 @@ struct conn {
     uint64_t sent; /* bytes, everything */
     uint64_t received;
     struct addr peer; /* the client (or upstream) */
+    struct proxy_protocol *proxy_protocol; /* what its header said; freed with the connection */
 };
 
 /* --- the worker's connections ------------------------------------------------------------- */

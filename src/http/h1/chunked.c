@@ -128,6 +128,19 @@ chunked_decode(struct chunked *c, struct slice *in, const struct chunked_sink *s
     return PARSE_MORE;
 }
 
+static void
+ignore(void *arg UNUSED, struct slice bytes UNUSED)
+{
+}
+
+enum parse_result
+chunked_skip(struct chunked *c, struct slice *in)
+{
+    struct chunked_sink sink = { .data = ignore };
+
+    return chunked_decode(c, in, &sink);
+}
+
 char *
 chunked_write_head(char *p, uint64_t n)
 {

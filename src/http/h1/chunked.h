@@ -33,6 +33,9 @@ struct chunked_sink {
 };
 enum parse_result chunked_decode(struct chunked *c, struct slice *in, const struct chunked_sink *sink);
 
+/* The same, throwing the data away. */
+enum parse_result chunked_skip(struct chunked *c, struct slice *in);
+
 /* "1a2b\r\n" for a chunk of n bytes at p (up to CHUNK_HEAD_MAX); returns the end. */
 #define CHUNK_HEAD_MAX 18
 char *chunked_write_head(char *p, uint64_t n);
