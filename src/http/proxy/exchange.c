@@ -187,21 +187,19 @@ exchange_finish(struct http_exchange *u, int status)
     http_finalize(r, status);
 }
 
-void
+bool
 exchange_client_gone(struct http_exchange *u)
 {
-    if (u->state == EX_OVER) {
-        return;
-    }
     if (u->state != EX_TUNNEL && (u->conf->ignore_client_abort || u->store_fd >= 0) &&
         !u->broken && !u->body_complete) {
         u->discard = true;
         u->client_blocked = false;
         chain_drop(&u->backlog);
-        return;
+        return true;
     }
     exchange_release(u, false, UP_OUTCOME_NEUTRAL);
     exchange_finish(u, 499);
+    return false;
 }
 
 static void
@@ -210,11 +208,7 @@ on_client_abort(struct http_request *r)
     struct http_exchange *u = r->upstream;
 
     CHECK_MAGIC(u, MAGIC_EXCHANGE);
-    if (!u->conf->ignore_client_abort) {
-        log_error(&r->log, LOG_LVL_INFO, 0,
-                  "client prematurely closed connection, so upstream connection is closed too");
-    }
-    exchange_client_gone(u);
+    (void)exchange_client_gone(u);
 }
 
 /* --- faults ------------------------------------------------------------------------------------ */
@@ -905,8 +899,7 @@ respond(struct http_exchange *u)
         fault(u, FAULT_INVALID_HEADER);
         return;
     }
-    if (http_send_header(r) == HTTP_OUT_ERROR) {
-        exchange_client_gone(u);
+    if (!u->discard && http_send_header(r) == HTTP_OUT_ERROR && !exchange_client_gone(u)) {
         return;
     }
     relay_start(u);
@@ -959,6 +952,12 @@ tunnel_allowed(const struct http_exchange *u)
 }
 
 static void
+head_of_101_sent(struct http_request *r)
+{
+    tunnel_start(r->upstream, r->upstream->early);
+}
+
+static void
 switch_protocols(struct http_exchange *u)
 {
     struct http_upstream_state *us = exchange_state_of(u);
@@ -977,15 +976,26 @@ switch_protocols(struct http_exchange *u)
         fault(u, FAULT_INVALID_HEADER);
         return;
     }
-    early = pool_copy(u->r->pool, early);
+    u->early = pool_copy(u->r->pool, early);
     relay_drop_cur(u);
     u->r->upgraded = true;
     u->r->keepalive = false;
-    if (http_send_header(u->r) == HTTP_OUT_ERROR) {
-        exchange_client_gone(u);
-        return;
+    u->r->on_writable = head_of_101_sent;
+    enum http_out out = http_send_header(u->r);
+
+    if (out != HTTP_OUT_ERROR) {
+        out = u->r->transport->send_body(u->r);
     }
-    tunnel_start(u, early);
+    switch (out) {
+    case HTTP_OUT_DONE:
+        tunnel_start(u, u->early);
+        break;
+    case HTTP_OUT_AGAIN: /* on_writable comes */
+        break;
+    case HTTP_OUT_ERROR:
+        (void)exchange_client_gone(u);
+        break;
+    }
 }
 
 /* --- reading the head -------------------------------------------------------------------------- */

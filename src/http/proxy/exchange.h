@@ -193,6 +193,7 @@ struct http_exchange {
     struct timer timer; /* limit_rate */
 
     struct exchange_tunnel *tunnel;
+    struct slice early; /* bytes that came behind the head of a 101 */
 
     /* sync: the content handler has not returned yet; its verdict is kept here */
     bool in_handler;
@@ -215,5 +216,6 @@ void exchange_release(struct http_exchange *u, bool reuse, enum up_outcome outco
 /* End the request with a status (0: the response is out). */
 void exchange_finish(struct http_exchange *u, int status);
 void exchange_resume(struct http_exchange *u, struct http_verdict v);
-/* The client's side failed (http_output said so) or went away. */
-void exchange_client_gone(struct http_exchange *u);
+/* The client's side failed (http_output said so) or went away. true: the response is wanted all the
+ * same (u->discard); false: everything is over. */
+MUST_USE bool exchange_client_gone(struct http_exchange *u);

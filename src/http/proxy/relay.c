@@ -117,17 +117,11 @@ relay_room(struct http_exchange *u)
     return u->cur;
 }
 
-void
-relay_free(struct http_exchange *u)
+/* --- proxy_store ------------------------------------------------------------------------------- */
+
+static void
+store_drop(struct http_exchange *u)
 {
-    u->cur = NULL;
-    while (!list_empty(&u->bufs)) {
-        buf_give_back(list_entry(u->bufs.next, struct relay_buf, link));
-    }
-    if (u->temp_fd >= 0) {
-        close(u->temp_fd);
-        u->temp_fd = -1;
-    }
     if (u->store_fd >= 0) {
         close(u->store_fd);
         unlink(u->store_name.p);
@@ -135,15 +129,11 @@ relay_free(struct http_exchange *u)
     }
 }
 
-/* --- proxy_store ------------------------------------------------------------------------------- */
-
 static void
 store_failed(struct http_exchange *u, const char *what, struct slice name)
 {
     log_error(&u->r->log, LOG_LVL_CRIT, errno, "%s \"%.*s\" failed", what, SLICE_ARG(name));
-    close(u->store_fd);
-    unlink(u->store_name.p);
-    u->store_fd = -1;
+    store_drop(u);
 }
 
 static void
@@ -196,7 +186,7 @@ store_end(struct http_exchange *u)
     }
     path = store_path(u);
     if (path.p == NULL || path.n == 0) {
-        relay_free(u);
+        store_drop(u);
         return;
     }
     if (u->r->out.last_modified != -1) {
@@ -212,6 +202,20 @@ store_end(struct http_exchange *u)
     }
     close(u->store_fd);
     u->store_fd = -1;
+}
+
+void
+relay_free(struct http_exchange *u)
+{
+    u->cur = NULL;
+    while (!list_empty(&u->bufs)) {
+        buf_give_back(list_entry(u->bufs.next, struct relay_buf, link));
+    }
+    if (u->temp_fd >= 0) {
+        close(u->temp_fd);
+        u->temp_fd = -1;
+    }
+    store_drop(u);
 }
 
 /* --- decoding ---------------------------------------------------------------------------------- */
@@ -392,8 +396,7 @@ push(struct http_exchange *u, bool last)
     case HTTP_OUT_ERROR:
         break;
     }
-    exchange_client_gone(u);
-    return PUSH_GONE;
+    return exchange_client_gone(u) ? PUSH_OK : PUSH_GONE;
 }
 
 /* The whole body is here: the peer's connection goes first, so that the next request finds it. */
@@ -622,6 +625,28 @@ eval_rate(struct http_exchange *u)
     return (uint64_t)rate;
 }
 
+/* The head alone: the body may be long in coming. false: everything is over. */
+static bool
+flush_head(struct http_exchange *u)
+{
+    struct buf *b = buf_wrap(u->r->pool, slice_of("", 0));
+    struct chain head;
+
+    chain_init(&head);
+    b->flush = true;
+    chain_push(&head, b);
+    switch (http_output(u->r, &head)) {
+    case HTTP_OUT_AGAIN:
+        u->client_blocked = true;
+        return true;
+    case HTTP_OUT_DONE:
+        return true;
+    case HTTP_OUT_ERROR:
+        return exchange_client_gone(u);
+    }
+    UNREACHABLE();
+}
+
 void
 relay_start(struct http_exchange *u)
 {
@@ -636,12 +661,7 @@ relay_start(struct http_exchange *u)
     u->limit_rate = eval_rate(u);
     u->body_read = u->cur != NULL ? u->cur->used - u->cur->at : 0;
     store_begin(u);
-    if (u->cur != NULL && u->cur->at == u->cur->used && u->framing != FRAMING_NONE &&
-        u->framing != FRAMING_CHUNKED && u->framing != FRAMING_CLOSE && u->body_left == 0) {
-        complete(u);
-        return;
-    }
-    if (u->framing == FRAMING_NONE) {
+    if (u->framing == FRAMING_NONE || (u->framing == FRAMING_LENGTH && u->body_left == 0)) {
         complete(u);
         return;
     }
@@ -649,18 +669,8 @@ relay_start(struct http_exchange *u)
         if (pass_on(u) == STEP_OVER) {
             return;
         }
-    } else {
-        struct chain head = { 0 };
-        struct buf *flush = buf_wrap(u->r->pool, slice_of("", 0));
-
-        /* The head alone: the body may be long in coming. */
-        chain_init(&head);
-        flush->flush = true;
-        chain_push(&head, flush);
-        if (http_output(u->r, &head) == HTTP_OUT_ERROR) {
-            exchange_client_gone(u);
-            return;
-        }
+    } else if (!u->discard && !flush_head(u)) {
+        return;
     }
     relay_on_read(u);
 }

@@ -30,6 +30,7 @@ struct tunnel_end {
 struct exchange_tunnel {
     struct tunnel_end client;
     struct tunnel_end peer;
+    void *client_owner; /* of the client's connection, who gets it back */
 };
 
 static void
@@ -69,8 +70,10 @@ finish(struct http_exchange *u, enum up_outcome outcome)
 {
     struct conn *c = u->tunnel->client.c;
 
+    c->owner = u->tunnel->client_owner;
     c->on_read = NULL;
     c->on_write = NULL;
+    u->r->out_last = true;
     conn_set_timeout(c, 0);
     conn_set_write_timeout(c, 0);
     tunnel_free(u);
@@ -262,6 +265,7 @@ tunnel_start(struct http_exchange *u, struct slice early)
     r->log_ctx.action = "proxying upgraded connection";
     t->client.c = r->transport->take_conn(r, &from_client);
     t->peer.c = u->uc->c;
+    t->client_owner = t->client.c->owner;
     take(u, t->client.c);
     take(u, t->peer.c);
     if (deliver(u, &t->client, early) == MOVE_FAILED ||
