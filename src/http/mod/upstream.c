@@ -7,6 +7,7 @@
 #include "base/num.h"
 #include "conf/value.h"
 #include "http/http.h"
+#include "http/mod/mod.h"
 #include "http/proxy/groups.h"
 #include "http/proxy/exchange.h"
 #include "os/offload.h"
@@ -573,7 +574,6 @@ static const struct var_def vars[] = {
     { NULL, NULL, NULL, 0, 0 },
 };
 
-extern const struct http_module http_upstream_module;
 const struct http_module http_upstream_module = {
     .conf = { .name = "http_upstream", .directives = rows, .id = CONF_MODULE_ID },
     .vars = vars,

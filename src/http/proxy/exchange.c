@@ -208,7 +208,7 @@ on_client_abort(struct http_request *r)
     struct http_exchange *u = r->upstream;
 
     CHECK_MAGIC(u, MAGIC_EXCHANGE);
-    (void)exchange_client_gone(u);
+    (void)!exchange_client_gone(u);
 }
 
 /* --- faults ------------------------------------------------------------------------------------ */
@@ -993,7 +993,7 @@ switch_protocols(struct http_exchange *u)
     case HTTP_OUT_AGAIN: /* on_writable comes */
         break;
     case HTTP_OUT_ERROR:
-        (void)exchange_client_gone(u);
+        (void)!exchange_client_gone(u);
         break;
     }
 }
