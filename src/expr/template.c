@@ -223,7 +223,7 @@ capture(const struct snapshot *snap, uint32_t i)
 
 static void
 run(const struct template *t, struct var_scope *scope, struct text_builder *b,
-    void (*escape)(struct text_builder *b, struct slice s))
+    void (*escape)(struct text_builder *b, struct slice s), bool captures_only)
 {
     struct snapshot snap = { 0 };
 
@@ -237,7 +237,7 @@ run(const struct template *t, struct var_scope *scope, struct text_builder *b,
         }
         struct slice v = s->kind == STEP_VAR ? var_text(scope, s->at) : capture(&snap, s->at);
 
-        if (escape != NULL) {
+        if (escape != NULL && (s->kind == STEP_CAPTURE || !captures_only)) {
             escape(b, v);
         } else {
             text_add(b, v);
@@ -260,7 +260,7 @@ template_eval(const struct template *t, struct var_scope *scope)
     struct text_builder b;
 
     text_init(&b, scope->pool, t->source.n + 64);
-    run(t, scope, &b, NULL);
+    run(t, scope, &b, NULL, false);
     return text_done(&b);
 }
 
@@ -268,7 +268,7 @@ void
 template_append(const struct template *t, struct var_scope *scope, struct text_builder *b)
 {
     if (t != NULL) {
-        run(t, scope, b, NULL);
+        run(t, scope, b, NULL, false);
     }
 }
 
@@ -277,7 +277,17 @@ template_append_escaped(const struct template *t, struct var_scope *scope, struc
                         void (*escape)(struct text_builder *b, struct slice s))
 {
     if (t != NULL) {
-        run(t, scope, b, escape);
+        run(t, scope, b, escape, false);
+    }
+}
+
+void
+template_append_captures_escaped(const struct template *t, struct var_scope *scope,
+                                 struct text_builder *b,
+                                 void (*escape)(struct text_builder *b, struct slice s))
+{
+    if (t != NULL) {
+        run(t, scope, b, escape, true);
     }
 }
 

@@ -40,6 +40,11 @@ void template_append_escaped(const struct template *t, struct var_scope *scope,
                              struct text_builder *b,
                              void (*escape)(struct text_builder *b, struct slice s));
 
+/* Same for captures only ($1), as `rewrite` does. */
+void template_append_captures_escaped(const struct template *t, struct var_scope *scope,
+                                      struct text_builder *b,
+                                      void (*escape)(struct text_builder *b, struct slice s));
+
 /* Row type: field is `struct template *`. The variable table is found through
  * conf_ctx.vars (set by the protocol block). */
 extern const struct conf_type conf_type_template;

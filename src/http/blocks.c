@@ -6,6 +6,7 @@
  */
 #include "http/blocks.h"
 
+#include "base/ident.h"
 #include "conf/value.h"
 #include "expr/regex.h"
 #include "http/core.h"
@@ -277,6 +278,16 @@ server_block(struct conf_ctx *cf, const struct conf_node *node, void *conf UNUSE
     server->scope = conf_bind_later(cf, node, CTX_SRV, server, server_done);
     server->loc->scope = server->scope;
     return CONF_OK;
+}
+
+struct slice
+http_default_log_path(const struct conf_ctx *cf)
+{
+    const struct cycle *cycle = cf->cycle;
+    /* -p moves it together with the configuration and the error log. */
+    bool moved = !slice_eq(cycle->params->prefix, slice_str(ident_paths()->prefix));
+
+    return moved ? SLICE("logs/access.log") : slice_str(ident_paths()->http_log);
 }
 
 /* --- http -------------------------------------------------------------------------------------- */

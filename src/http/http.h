@@ -276,7 +276,7 @@ struct http_request {
     bool expect_tested; /* 100 Continue was sent or is not wanted */
     bool ranges_allowed; /* the content handler can serve ranges: static, cache */
     bool single_range;
-    bool not_modified_done;
+    int replace_status; /* a header filter wants this status instead (412, 416) */
     bool upgraded; /* 101: the connection is a tunnel now */
     bool sent_all; /* finalized, and everything left */
     bool redirect_kept; /* the log keeps the original request line; uri changed */
@@ -442,6 +442,8 @@ struct http_main {
     struct http_addr *addrs; /* all `listen` addresses, http/listen.h */
     void *upstreams; /* http/mod/upstream.c's list of groups by name */
 };
+/* The access log's path when nothing names one. */
+struct slice http_default_log_path(const struct conf_ctx *cf);
 /* While http{} is being read. */
 static inline struct http_main *
 http_main_of(const struct conf_ctx *cf)

@@ -323,6 +323,11 @@ http_finalize(struct http_request *r, int status)
         return;
     }
     timer_cancel(&r->timer);
+    if (r->replace_status != 0 && status != 499) {
+        status = r->replace_status;
+        r->replace_status = 0;
+        r->filters = NULL;
+    }
     if (r != r->main) {
         if (status != 0 && !r->header_sent) {
             r->out.status = status;

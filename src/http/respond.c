@@ -7,7 +7,6 @@
 #include "http/core.h"
 #include "http/transport.h"
 
-#include <errno.h>
 #include <unistd.h>
 
 /* --- head ------------------------------------------------------------------------------------------------ */
@@ -86,6 +85,9 @@ http_send_header(struct http_request *r)
             r->out.status = 500;
             break;
         }
+    }
+    if (r->replace_status != 0) {
+        return HTTP_OUT_ERROR; /* http_finalize() makes that answer */
     }
     if (!status_has_body(r->out.status) && r->out.status != 101) { /* 304 by a filter */
         r->header_only = true;

@@ -60,6 +60,8 @@ const struct conf_name exchange_ignore_names[] = {
 
 static void exchange_next(struct http_exchange *u);
 static void fault(struct http_exchange *u, enum exchange_fault f);
+static void fill_out(struct http_exchange *u);
+static enum exchange_fault connect_failed(struct http_exchange *u, int err);
 static void send_request(struct http_exchange *u);
 static void read_head(struct http_exchange *u);
 
@@ -367,8 +369,7 @@ on_connected(struct conn *c)
     int err = conn_connect_done(c);
 
     if (err != 0) {
-        log_error(&u->r->log, LOG_LVL_ERR, err, "connect() failed");
-        fault(u, FAULT_ERROR);
+        fault(u, connect_failed(u, err));
         return;
     }
     exchange_state_of(u)->connect_time_ms = clock_ms() - u->try_ms;
@@ -456,6 +457,52 @@ connect_error_level(int err)
     }
 }
 
+static bool
+is_loopback(const struct addr *a)
+{
+    if (a->sa.sa_family == AF_INET) {
+        return ntohl(a->in4.sin_addr.s_addr) >> 24 == 127;
+    }
+    return a->sa.sa_family == AF_INET6 && IN6_IS_ADDR_LOOPBACK(&a->in6.sin6_addr);
+}
+
+static enum exchange_fault
+connect_failed(struct http_exchange *u, int err)
+{
+    log_error(&u->r->log, LOG_LVL_ERR, err, "connect() failed");
+    return FAULT_ERROR;
+}
+
+/*
+ * connect() says "in progress" even where it is done already, as it always is within one machine:
+ * sending at once then saves a turn of the loop and a getsockopt(). EAGAIN means not yet.
+ */
+static enum exchange_fault
+send_while_connecting(struct http_exchange *u)
+{
+    struct conn *c = u->uc->c;
+
+    fill_out(u);
+    struct io io = conn_send(c, &u->out, 0, false);
+
+    switch (io.state) {
+    case IO_AGAIN:
+        return 0;
+    case IO_DONE:
+        c->connecting = 0;
+        c->on_write = on_write;
+        u->request_sent = true;
+        exchange_state_of(u)->bytes_sent += io.n;
+        exchange_state_of(u)->connect_time_ms = clock_ms() - u->try_ms;
+        send_request(u);
+        return 0;
+    case IO_EOF:
+    case IO_ERROR:
+        return connect_failed(u, io.state == IO_ERROR ? io.err : EPIPE);
+    }
+    UNREACHABLE();
+}
+
 /* 0: under way. */
 static enum exchange_fault
 connect_new(struct http_exchange *u, struct up_peer *peer, const struct addr *bind, uint64_t id)
@@ -483,7 +530,7 @@ connect_new(struct http_exchange *u, struct up_peer *peer, const struct addr *bi
         u->state = EX_CONNECT;
         c->on_write = on_connected;
         conn_set_timeout(c, u->conf->connect_timeout);
-        return 0;
+        return is_loopback(&peer->addr) && !u->streams_body ? send_while_connecting(u) : 0;
     }
     exchange_state_of(u)->connect_time_ms = clock_ms() - u->try_ms;
     send_request(u);
@@ -695,7 +742,9 @@ send_request(struct http_exchange *u)
     if (u->state != EX_HEAD && u->state != EX_BODY) {
         u->state = EX_HEAD;
         u->r->log_ctx.action = "sending request to upstream";
-        fill_out(u);
+        if (chain_empty(&u->out) && !u->request_sent) { /* else begun while connecting */
+            fill_out(u);
+        }
     }
     while (!chain_empty(&u->out) || (u->streams_body && refill(u))) {
         struct io io = conn_send(c, &u->out, 0, false);
