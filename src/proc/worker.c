@@ -11,6 +11,7 @@
 #include "base/time.h"
 #include "cycle/load.h"
 #include "cycle/module.h"
+#include "os/offload.h"
 #include "os/process.h"
 #include "proc/master.h"
 
@@ -262,6 +263,7 @@ start(struct cycle *cycle, uint32_t slot, void (*signals)(struct loop_fd *, uint
         log_error(&cycle->log, LOG_LVL_EMERG, errno, "signalfd() failed");
         return false;
     }
+    offload_init(worker.loop);
     loop_on_turn_end(worker.loop, check_drained, NULL);
     if (!start_cycle(cycle, slot)) {
         log_error(&cycle->log, LOG_LVL_EMERG, errno, "starting the worker failed");
