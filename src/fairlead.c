@@ -37,7 +37,7 @@ struct options {
 
 /* --- the command line ------------------------------------------------------------------------------ */
 
-static bool
+__attribute__((format(printf, 1, 0))) static bool
 refuse(const char *fmt, const char *what)
 {
     log_stderr(ident_name(), LOG_LVL_STDERR, 0, fmt, what);

@@ -8,6 +8,7 @@
 #pragma once
 
 #include "base/slice.h"
+#include "config.h"
 
 #include <stdint.h>
 

@@ -5,18 +5,17 @@
 #include <stddef.h>
 
 #define ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
-#define MIN(a, b)                                                                                  \
+/* Both arguments are evaluated once; the names are unique, so that one may stand within another. */
+#define MACRO_NAME__(name, n) name##n
+#define MACRO_NAME_(name, n) MACRO_NAME__(name, n)
+#define PICK_(a, b, op, x, y)                                                                      \
     ({                                                                                             \
-        typeof(a) min_a_ = (a);                                                                    \
-        typeof(b) min_b_ = (b);                                                                    \
-        min_a_ < min_b_ ? min_a_ : min_b_;                                                         \
+        typeof(a) x = (a);                                                                         \
+        typeof(b) y = (b);                                                                         \
+        x op y ? x : y;                                                                            \
     })
-#define MAX(a, b)                                                                                  \
-    ({                                                                                             \
-        typeof(a) max_a_ = (a);                                                                    \
-        typeof(b) max_b_ = (b);                                                                    \
-        max_a_ > max_b_ ? max_a_ : max_b_;                                                         \
-    })
+#define MIN(a, b) PICK_(a, b, <, MACRO_NAME_(min_a_, __COUNTER__), MACRO_NAME_(min_b_, __COUNTER__))
+#define MAX(a, b) PICK_(a, b, >, MACRO_NAME_(max_a_, __COUNTER__), MACRO_NAME_(max_b_, __COUNTER__))
 #define ALIGN_UP(n, to) (((n) + ((to) - 1)) & ~((typeof(n))(to) - 1))
 
 #define container_of(ptr, type, member)                                                            \

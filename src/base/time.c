@@ -20,10 +20,10 @@ static struct {
     time_t local_at;
     struct tm local;
     char http[HTTP_DATE_LEN + 1];
-    char error[32];
-    char log[40];
-    char iso[40];
-    char syslog[32];
+    char error[80];
+    char log[96];
+    char iso[96];
+    char syslog[64];
 } cached = { .http_at = -1, .local_at = -1 };
 
 void

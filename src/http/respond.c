@@ -14,7 +14,7 @@
 static bool
 status_has_body(int status)
 {
-    return status >= 200 && status != 204 && status != 304;
+    return status != 204 && status != 304 && status != 101;
 }
 
 /* A location that starts with "/" gets scheme, host and port in front (absolute_redirect). */
@@ -74,7 +74,7 @@ http_send_header(struct http_request *r)
         r->header_sent = true;
         return HTTP_OUT_DONE;
     }
-    if (!status_has_body(r->out.status) && r->out.status != 101) {
+    if (!status_has_body(r->out.status)) {
         r->header_only = true;
     }
     if (r->method == HTTP_HEAD) {
@@ -89,7 +89,7 @@ http_send_header(struct http_request *r)
     if (r->replace_status != 0) {
         return HTTP_OUT_ERROR; /* http_finalize() makes that answer */
     }
-    if (!status_has_body(r->out.status) && r->out.status != 101) { /* 304 by a filter */
+    if (!status_has_body(r->out.status)) { /* 304 by a filter */
         r->header_only = true;
     }
     absolute_location(r);

@@ -178,11 +178,11 @@ static bool
 must_escape(unsigned char c, enum uri_escape kind)
 {
     if (c <= 0x20 || c >= 0x7f) {
-        return kind != URI_ESCAPE_REDIRECT || c <= 0x20 || c >= 0x7f;
+        return true;
     }
     switch (kind) {
     case URI_ESCAPE_PATH:
-        return c == '%' || c == '?' || c == '#';
+        return strchr("%?#\"<>\\^`{|}", c) != NULL;
     case URI_ESCAPE_REDIRECT:
         return c == '%' || c == '?' || c == '#';
     case URI_ESCAPE_ARGS:

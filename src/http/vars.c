@@ -45,7 +45,7 @@ found_num(struct var_scope *scope, struct var_value *v, int64_t n)
 }
 
 #define GETTER(name)                                                                               \
-    static void get_##name(struct var_scope *scope, const struct var *var UNUSED,                  \
+    static void get_##name(struct var_scope *scope UNUSED, const struct var *var UNUSED,                \
                            struct var_value *v)
 
 /* A struct slice of the request at offset var->data. */

@@ -117,7 +117,7 @@ h1_write_head(struct http_request *r)
                   o->etag.n + o->last_modified_text.n + o->date.n + list_size(&o->all);
     struct buf *b = buf_new(r->pool, size);
     char *p = b->last;
-    bool has_content = o->status != 304 && o->status != 204 && o->status >= 200;
+    bool has_content = o->status != 204 && o->status != 101;
 
     p = put(p, SLICE("HTTP/1.1 "));
     p = put(p, line);
@@ -133,7 +133,7 @@ h1_write_head(struct http_request *r)
         p = write_length(p, o->content_length);
     }
     p = write_modified(p, o);
-    if (o->location.n > 0) {
+    if (o->location.p != NULL) {
         p = field(p, SLICE("Location"), o->location);
     }
     if (o->chunked) {

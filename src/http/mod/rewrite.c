@@ -402,13 +402,17 @@ static struct http_verdict
 run_return(struct http_request *r, const struct op *op)
 {
     if (op->value == NULL) {
-        bool plain = op->status < 300 && op->status != 204;
+        bool plain = (op->status < 300 && op->status != 204) || op->status == 304;
 
         return plain ? http_send_text(r, op->status, SLICE(""), SLICE(""))
                      : http_finish(op->status);
     }
+    r->out.status = op->status; /* $status in the text */
     struct slice text = template_eval(op->value, &r->vars);
 
+    if (op->status == 304) {
+        return http_send_text(r, 304, SLICE(""), SLICE(""));
+    }
     if (is_redirect_status(op->status)) {
         r->out.location = text;
         return http_finish(op->status);
@@ -511,6 +515,7 @@ run_rewrite(struct http_request *r, const struct op *op, struct http_verdict *v)
     if (op->flag == REWRITE_BREAK) {
         r->skip_rewrite = true;
         r->uri_changed = false;
+        r->uri_replaced = true;
         return RUN_STOP;
     }
     return RUN_ON;

@@ -97,9 +97,7 @@ try_files_handler(struct http_request *r)
         if (!http_stat_file(r, path, &st) || S_ISDIR(st.st_mode) != f->directory) {
             continue;
         }
-        struct slice uri_parts[] = { uri, SLICE("/") };
-
-        r->uri = f->directory ? pool_concat(r->pool, uri_parts, 2) : pool_copy(r->pool, uri);
+        r->uri = pool_copy(r->pool, uri); /* of a directory without the slash: it redirects */
         if (r->uri.n == 0 || r->uri.p[0] != '/') {
             struct slice slash[] = { SLICE("/"), r->uri };
 

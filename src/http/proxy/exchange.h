@@ -186,6 +186,7 @@ struct http_exchange {
     bool started_respond;
     int temp_fd; /* -1 */
     int64_t temp_at; /* end of what was written */
+    bool temp_used; /* it was sent to its end: truncate before writing anew */
     uint32_t temp_bufs; /* file bufs not sent yet */
     int store_fd; /* proxy_store: -1 */
     struct slice store_name; /* its temporary name */

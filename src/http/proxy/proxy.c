@@ -723,6 +723,15 @@ with_args(struct http_request *r, struct slice uri)
     return pool_concat(r->pool, parts, ARRAY_LEN(parts));
 }
 
+/* A URI that came without an escape needs none: what the client sent as it is goes on as it is. */
+static struct slice
+escaped(struct http_request *r, struct slice uri)
+{
+    bool was = r->main->unparsed_uri.n > 0 && slice_chr(r->main->unparsed_uri, '%') < 0;
+
+    return was ? uri : uri_escape(r->pool, uri, URI_ESCAPE_PATH);
+}
+
 /* What was sent, unless it was changed since. */
 static struct slice
 own_uri(struct http_request *r)
@@ -730,7 +739,7 @@ own_uri(struct http_request *r)
     if (r->valid_unparsed_uri && r == r->main && r->unparsed_uri.n > 0) {
         return r->unparsed_uri;
     }
-    return with_args(r, uri_escape(r->pool, r->uri, URI_ESCAPE_PATH));
+    return with_args(r, escaped(r, r->uri));
 }
 
 static struct slice
@@ -752,9 +761,9 @@ upstream_uri(struct http_request *r, const struct proxy_target *conf,
         return own_uri(r);
     }
     if (r->uri_replaced) { /* `rewrite ... break` made a whole new URI */
-        return with_args(r, uri_escape(r->pool, r->uri, URI_ESCAPE_PATH));
+        return with_args(r, escaped(r, r->uri));
     }
-    struct slice tail = uri_escape(r->pool, slice_from(r->uri, t->location.n), URI_ESCAPE_PATH);
+    struct slice tail = escaped(r, slice_from(r->uri, t->location.n));
     struct slice parts[] = { t->uri, tail };
 
     return with_args(r, tail.n == 0 ? t->uri : pool_concat(r->pool, parts, ARRAY_LEN(parts)));

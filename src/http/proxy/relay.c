@@ -277,6 +277,7 @@ file_sent(struct buf *b)
 
     if (--u->temp_bufs == 0) {
         u->temp_at = 0; /* all of it was sent: from the front again */
+        u->temp_used = true;
     }
 }
 
@@ -286,12 +287,22 @@ spill_allowed(const struct http_exchange *u)
     return u->buffering && !u->no_spill && u->temp_at < u->conf->max_temp_file_size;
 }
 
+/*
+ * Going back to the front of the file needs new pages: sendfile() lends those that were written to
+ * the socket, and what is not acknowledged yet would change under it. Truncating takes them out of
+ * the file.
+ */
 static bool
 open_temp(struct http_exchange *u)
 {
     struct slice name;
 
     if (u->temp_fd >= 0) {
+        if (u->temp_used && ftruncate(u->temp_fd, 0) != 0) {
+            u->no_spill = true;
+            return false;
+        }
+        u->temp_used = false;
         return true;
     }
     u->temp_fd = file_temp(u->r->pool, &u->conf->temp_path, &name);
