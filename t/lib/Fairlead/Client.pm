@@ -209,10 +209,11 @@ sub read_response {
 
 sub _read_one {
     my ($self, $end, %opt) = @_;
-    while ($self->{buf} !~ /\r?\n\r?\n/) {
+    my $n;
+    while (!defined($n = $self->_head_length)) {
         $self->_fill($end) or return Fairlead::Response->failed($self->{error}, $self->_take(length $self->{buf}));
     }
-    my $head = $self->_take($+[0]);
+    my $head = $self->_take($n);
     my $r    = Fairlead::Response->parse($head) or return Fairlead::Response->failed('bad', $head);
     my $method = $opt{method} || 'GET';
     if ($method eq 'HEAD' || $r->status =~ /^(?:204|304|101)$/ || ($r->status =~ /^1/ && !$opt{final_1xx})) {
@@ -229,6 +230,11 @@ sub _read_one {
     }
     $r->{raw} .= $r->{content};
     return $r;
+}
+
+sub _head_length {
+    my ($self) = @_;
+    return $self->{buf} =~ /\r?\n\r?\n/ ? $+[0] : undef;
 }
 
 sub _read_length {

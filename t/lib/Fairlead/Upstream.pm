@@ -331,10 +331,11 @@ sub _ended {
 
 sub read_request {
     my ($self) = @_;
-    while ($self->{buf} !~ /\r\n\r\n/) {
+    my $n;
+    while (($n = index $self->{buf}, "\r\n\r\n") < 0) {
         $self->_fill or return $self->_ended;
     }
-    my $n    = $+[0];
+    $n += 4;
     my $head = substr $self->{buf}, 0, $n;
     my ($first, @lines) = split /\r\n/, $head;
     my ($method, $target, $version) = $first =~ m{^(\S+) (.*) HTTP/(\d\.\d)$};
