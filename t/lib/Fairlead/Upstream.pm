@@ -32,8 +32,8 @@ otherwise it is closed.  Each connection is served by a process of its own, so c
     requests               bytes of each complete request so far, in order of arrival
     last_request           the last of them
     connections            how many were accepted
-    events                 ([connection number, kind, bytes], ...); kinds: accept, head (the head is complete), request (all of
-                           it), partial (what had come of a request when the peer closed), eof, note
+    events                 ([connection number, kind, bytes], ...); kinds: accept, head (the head is complete), data
+                           (more of the body was read), request (all of it is there), partial (what had come of a request when the peer closed), eof, note
     wait_requests($n)      until there are n requests; returns them, or undef at the bound
     wait_event($kind, $n)  until there are n (default 1) events of the kind; returns the bytes of the n-th, or undef
     clear                  forget what was seen until now
@@ -310,7 +310,10 @@ sub send {
 sub _fill {
     my ($self) = @_;
     return 0 unless $self->{sock};
-    return sysread $self->{sock}, $self->{buf}, 65_536, length $self->{buf};
+    my $before = length $self->{buf};
+    my $n      = sysread $self->{sock}, $self->{buf}, 65_536, $before;
+    $self->record('data', substr $self->{buf}, $before) if $n && $self->{in_body};
+    return $n;
 }
 
 sub read_some {
@@ -347,7 +350,9 @@ sub read_request {
         headers => [map { [/^([^:]*):[ \t]*(.*)$/] } @lines],
     );
     $self->record('head', $head);
+    $self->{in_body} = 1;
     my $total = $head =~ /^Transfer-Encoding:.*chunked/im ? $self->_chunked_end($n, \%req) : $self->_length_end($n, \%req);
+    $self->{in_body} = 0;
     return $self->_ended unless defined $total;
     $req{raw} = substr $self->{buf}, 0, $total, '';
     $self->record('request', $req{raw});
